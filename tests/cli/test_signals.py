@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stellarrow.cli import invoke, signals
+from stellarrow.cli import invoke
 from stellarrow.cli.commands.synth import write_lake
+from stellarrow.cli.query.interrupting import spare_imports
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
@@ -228,8 +229,8 @@ def test_a_long_query_ends_at_once_with_ctrl_c_whenever_it_comes(tmp_path: Path,
 
 IMPORTING = """
 import sys, time
-from stellarrow.cli import signals
-signals.spare_imports()
+from stellarrow.cli.query.interrupting import spare_imports
+spare_imports()
 try:
     import swallowing
     while True:
@@ -254,7 +255,7 @@ def test_an_error_that_a_library_makes_of_ctrl_c_is_told_as_an_interruption(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def ended(*_: Any, **__: Any) -> None:
-        signals.spare_imports()
+        spare_imports()
         with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         raise RuntimeError("Query interrupted")

@@ -13,7 +13,7 @@ import click
 from stellarrow import extras
 from stellarrow.cli import standard_streams
 from stellarrow.cli.output.said import say
-from stellarrow.cli.signals import spare_imports, was_interrupted
+from stellarrow.cli.query.interrupting import spare_imports, was_interrupted
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import redacted_text
 from stellarrow.storage.os_errors import reason, remedy

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -18,9 +17,6 @@ from stellarrow.cli.output.said import say
 
 _PATIENCE: Final = 9.0  # seconds from the signal to the end, come what may
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_IMPORTING: Final = "<frozen importlib"  # where the frames of an import are
-_IMPORT_SECONDS: Final = 0.05  # until it is looked again whether it is over
-_heard: Final = threading.Event()
 _BATCH: Final = "the batch in hand took too long, ended without it: the same command line continues"
 _STOPPING: Final = "stopping: what is in hand is finished first; the same signal again ends it at once"
 LATE: Final = "a part did not end in time, ended without it: what was durable stays, the next start continues"
@@ -46,32 +42,6 @@ class Stop:
     def exit_code(self) -> int:
         """What a shell says of a process that such a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.signal or signal.SIGINT)
-
-
-def spare_imports() -> None:
-    """Let Ctrl-C wait while a module is imported: some swallow it then, or end the process without a word."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
-
-
-def was_interrupted() -> bool:
-    """Tell whether Ctrl-C has come since this was last asked."""
-    was = _heard.is_set()
-    _heard.clear()
-    return was
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith(_IMPORTING):
-            again = partial(signal.pthread_kill, threading.main_thread().ident or 0, number)
-            later = threading.Timer(_IMPORT_SECONDS, again)
-            later.daemon = True
-            later.start()
-            return
-        frame = frame.f_back
-    _heard.set()
-    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.output.said import say
-from stellarrow.cli.signals import was_interrupted
+from stellarrow.cli.query.interrupting import was_interrupted
 from stellarrow.errors import StellarrowError
 from stellarrow.sql.named import NamedQuery
 from stellarrow.sql.saved_queries import is_list, listed, queries
