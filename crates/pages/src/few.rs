@@ -1,8 +1,9 @@
 //! Which rows of a row group have some texts, and those rows.
 
 use std::cell::RefCell;
+use std::thread;
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
 use crate::column::{Chunk, Column};
@@ -10,9 +11,10 @@ use crate::inflate::Inflater;
 use crate::picked::{array, is_known};
 
 const MOST_ROWS: usize = 1 << 24; // of a row group
+const SHARED: usize = 64 << 10; // bytes of each half: of fewer, a thread takes longer than it saves
 
 thread_local! {
-    static INFLATER: RefCell<Option<Inflater>> = const { RefCell::new(None) };
+    static INFLATERS: RefCell<Option<[Inflater; 2]>> = const { RefCell::new(None) };
 }
 
 /// A text that a row has in one of these columns.
@@ -42,9 +44,9 @@ impl Group<'_> {
     /// The rows that every term is true of, where they are not more than `most`.
     #[must_use]
     pub fn few(&self, terms: &[Term], most: usize) -> Option<RecordBatch> {
-        INFLATER.with_borrow_mut(|held| {
+        INFLATERS.with_borrow_mut(|held| {
             if held.is_none() {
-                *held = Inflater::new();
+                *held = Some([Inflater::new()?, Inflater::new()?]);
             }
             let mut reading =
                 Reading::of(self, held.as_mut()?).filter(|_| self.rows <= MOST_ROWS)?;
@@ -76,23 +78,36 @@ impl Group<'_> {
     }
 }
 
-/// Columns are taken apart when they are needed.
+/// Columns are taken apart when they are needed, in two halves that have about as many bytes: each half is read by a
+/// thread of its own, since decompressing takes nearly all of the time.
 struct Reading<'g, 'a> {
     group: &'g Group<'a>,
-    columns: Vec<Option<Column<'a>>>,
-    inflater: &'g mut Inflater,
+    halves: [Half<'g, 'a>; 2],
+    is_shared: bool,
 }
 
 impl<'g, 'a> Reading<'g, 'a> {
-    fn of(group: &'g Group<'a>, inflater: &'g mut Inflater) -> Option<Self> {
+    fn of(group: &'g Group<'a>, inflaters: &'g mut [Inflater; 2]) -> Option<Self> {
         let fields = group.schema.fields();
         let are_known = fields.iter().zip(&group.chunks).all(|(field, chunk)| match chunk {
             Some(chunk) => is_known(field.data_type(), chunk.physical),
             None => field.is_nullable(),
         });
         (are_known && fields.len() == group.chunks.len()).then_some(())?;
-        let columns = fields.iter().map(|_| None).collect();
-        Some(Self { group, columns, inflater })
+        let mut halves = inflaters.each_mut().map(|inflater| Half {
+            rows: group.rows,
+            columns: Vec::new(),
+            inflater,
+            size: 0,
+        });
+        for (at, chunk) in group.chunks.iter().enumerate() {
+            let [one, other] = &mut halves;
+            let half = if one.size <= other.size { one } else { other };
+            half.size += chunk.map_or(0, |chunk| chunk.bytes.len());
+            half.columns.push((at, chunk.as_ref(), None));
+        }
+        let is_shared = halves.iter().all(|half| half.size >= SHARED);
+        Some(Self { group, halves, is_shared })
     }
 
     fn keep(&mut self, meant: &mut [bool], term: &Term) -> Option<()> {
@@ -111,49 +126,102 @@ impl<'g, 'a> Reading<'g, 'a> {
 
     /// Of each row whether it has a text in one of some columns.
     fn having(&mut self, wanted: &Wanted) -> Option<Vec<bool>> {
+        if wanted.columns.iter().any(|at| *at >= self.group.chunks.len()) {
+            return None;
+        }
+        let [one, other] = self.both(|half| half.places_of(wanted));
         let mut has = vec![false; self.group.rows];
-        for &at in &wanted.columns {
-            if self.group.chunks.get(at)?.is_none() {
-                continue;
-            }
-            let (column, inflater) = self.column(at)?;
-            for place in column.places_of(inflater, &wanted.text)? {
-                *has.get_mut(place)? = true;
-            }
+        for place in one?.into_iter().chain(other?) {
+            *has.get_mut(place)? = true;
         }
         Some(has)
     }
 
     fn rows(&mut self, places: &[usize]) -> Option<RecordBatch> {
         let schema = self.group.schema.clone();
-        let mut arrays = Vec::with_capacity(schema.fields().len());
-        for (at, field) in schema.fields().iter().enumerate() {
-            let values = if self.group.chunks.get(at)?.is_some() {
-                let (column, inflater) = self.column(at)?;
-                let values = column.values(inflater, places)?;
-                column.close(inflater);
-                values
-            } else {
-                vec![None; places.len()]
-            };
-            arrays.push(array(field.data_type(), values)?);
-        }
+        let [one, other] = self.both(|half| half.values(&schema, places));
+        let mut arrays: Vec<(usize, ArrayRef)> = one?.into_iter().chain(other?).collect();
+        arrays.sort_unstable_by_key(|(at, _)| *at);
+        let arrays = arrays.into_iter().map(|(_, array)| array).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
         RecordBatch::try_new_with_options(schema, arrays, &options).ok()
     }
 
-    fn close(&mut self) {
-        for column in self.columns.iter_mut().flatten() {
-            column.close(self.inflater);
+    /// What both halves say, at the same time where it is worth a thread.
+    fn both<T: Send>(
+        &mut self,
+        ask: impl Fn(&mut Half<'g, 'a>) -> Option<T> + Sync,
+    ) -> [Option<T>; 2] {
+        let [one, other] = &mut self.halves;
+        if !self.is_shared {
+            return [ask(one), ask(other)];
         }
+        thread::scope(|threads| {
+            let other = thread::Builder::new().spawn_scoped(threads, || ask(other));
+            [ask(one), other.ok().and_then(|other| other.join().ok().flatten())]
+        })
     }
 
-    fn column(&mut self, at: usize) -> Option<(&mut Column<'a>, &mut Inflater)> {
-        let slot = self.columns.get_mut(at)?;
-        if slot.is_none() {
-            let chunk = self.group.chunks.get(at)?.as_ref()?;
-            *slot = Some(Column::read(chunk, self.inflater, self.group.rows)?);
-        }
-        Some((slot.as_mut()?, self.inflater))
+    fn close(&mut self) {
+        self.halves.iter_mut().for_each(Half::close);
     }
+}
+
+/// Some columns by their places, and what alone decompresses their pages.
+struct Half<'g, 'a> {
+    rows: usize,
+    columns: Vec<(usize, Option<&'g Chunk<'a>>, Option<Column<'a>>)>,
+    inflater: &'g mut Inflater,
+    size: usize,
+}
+
+impl Half<'_, '_> {
+    fn places_of(&mut self, wanted: &Wanted) -> Option<Vec<usize>> {
+        let mut found = Vec::new();
+        for (at, chunk, column) in &mut self.columns {
+            if let Some(chunk) = chunk
+                && wanted.columns.contains(at)
+            {
+                let column = taken(column, chunk, self.inflater, self.rows)?;
+                found.extend(column.places_of(self.inflater, &wanted.text)?);
+            }
+        }
+        Some(found)
+    }
+
+    fn values(&mut self, schema: &SchemaRef, places: &[usize]) -> Option<Vec<(usize, ArrayRef)>> {
+        let mut found = Vec::with_capacity(self.columns.len());
+        for (at, chunk, column) in &mut self.columns {
+            let values = if let Some(chunk) = chunk {
+                let column = taken(column, chunk, self.inflater, self.rows)?;
+                let values = column.values(self.inflater, places)?;
+                column.close(self.inflater);
+                values
+            } else {
+                vec![None; places.len()]
+            };
+            found.push((*at, array(schema.fields().get(*at)?.data_type(), values)?));
+        }
+        Some(found)
+    }
+
+    fn close(&mut self) {
+        for (_, _, column) in &mut self.columns {
+            if let Some(column) = column {
+                column.close(self.inflater);
+            }
+        }
+    }
+}
+
+fn taken<'c, 'a>(
+    column: &'c mut Option<Column<'a>>,
+    chunk: &Chunk<'a>,
+    inflater: &mut Inflater,
+    rows: usize,
+) -> Option<&'c mut Column<'a>> {
+    if column.is_none() {
+        *column = Some(Column::read(chunk, inflater, rows)?);
+    }
+    column.as_mut()
 }
