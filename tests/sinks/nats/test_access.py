@@ -307,7 +307,7 @@ def test_health_says_what_is_there_and_changes_nothing(streams: Streams) -> None
 def test_a_server_without_jetstream_is_a_sentence(streams: Streams, tmp_path: Path) -> None:
     port = free_port()
     argv: list[str | Path] = [program("nats-server"), "-a", "127.0.0.1", "-p", str(port)]
-    process = Process(argv, port=port, log=tmp_path / "log")
+    process = Process(argv, port=port, log=tmp_path / "log", patience=120)
     try:
         assert "start the server with JetStream" in refusal(streams, f"nats://127.0.0.1:{port}")
     finally:

@@ -68,7 +68,7 @@ def test_an_address_that_cannot_be_meant_says_what_to_write(url: str, told: str)
 
 def test_contracts_own_tables_are_refused_with_where_to_write_them() -> None:
     table = "typed:CB23WRDQWGSP6YPMY4UV5C4OW5CBTXKYN3XEATG7KJEZCXMJBYEHOUOV/events/mint"
-    with pytest.raises(sa.ConfigError, match=r"the NATS sink does not keep typed tables .*or to kafka://"):
+    with pytest.raises(sa.ConfigError, match=r"the NATS sink does not keep typed tables .*or kafka://"):
         NatsSink("nats://host", [table], network="synthetic")
 
 

@@ -42,10 +42,13 @@ class CoverageLog(Windows):
         self._sequences = {}
 
     def landed(self, window: Window, sequence: int) -> None:
-        """Take over a record that came to lie there."""
-        self.apply(window)
-        self._sequences[window.table, window.first] = sequence
-        self.seen = max(self.seen, sequence)
+        """Take over a record that came to lie there, unless a later one is known.
+
+        One of ours is read once more: others may have written what was not read yet before it.
+        """
+        if sequence >= self.expected(window):
+            self.apply(window)
+            self._sequences[window.table, window.first] = sequence
 
     def expected(self, window: Window) -> int:
         """Return the sequence of the record that one replaces, 0 where there is none."""
@@ -61,6 +64,7 @@ class CoverageLog(Windows):
 
         window = Window.decode(one.subject, one.value, where, place=str(self._stream), remedy=REMEDY)
         self.landed(window, one.sequence)
+        self.seen = max(self.seen, one.sequence)
 
 
 def spanning(*spans: tuple[int, int]) -> Offsets:
