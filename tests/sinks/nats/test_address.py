@@ -49,6 +49,7 @@ def test_who_logs_in_may_come_from_the_environment(tmp_path: Path, monkeypatch: 
         ("nats:host", "names no server: write nats://HOST:4222"),
         ("nats://", "names no server"),
         ("nats://host:99999", "names no server"),
+        ("nats://ann:x@one,bob:x@two", "has a login for each server: write one for all"),
         ("nats://host/?streams=x", "unknown option 'streams': did you mean stream"),
         ("nats://host/?stream=a.b", "a stream cannot be named 'a.b'"),
         ("nats://host/?subject_prefix=a.*", r"subject_prefix 'a\.\*' cannot begin a subject"),
