@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -69,6 +70,16 @@ class TestNatsSink(NatsContract, SharedSinkContract):
             sink.write(self.batch(*ledgers))
             sink.commit()
         assert str(first.coverage()) == "990:1004"
+
+    def test_commits_that_a_server_lost_with_its_power_are_not_covered(self) -> None:
+        sink, state = self.open(), Stream.state
+        sink.write(self.batch(100, 104))
+        sink.commit()
+        there = state(sink._stream)
+        assert there
+        self.patches.setattr(Stream, "state", lambda _: replace(there, messages=0, last=0))
+        self.patches.setattr(Stream, "messages", lambda *_: iter(()))
+        assert not sink.coverage()
 
     def test_another_writers_first_batch_that_comes_while_one_looks_is_no_strangers(self) -> None:
         sink, other, refresh = self.open(policy=Policy(attempts=1)), self.open(), CoverageLog.refresh

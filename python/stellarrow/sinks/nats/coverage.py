@@ -23,12 +23,13 @@ class CoverageLog(Windows):
         self._stream = stream
         self._created = ""
         self._sequences: dict[tuple[str, int], int] = {}  # of records
-        self.seen = 0  # the sequence of the last record that was read
+        self._reached = 0  # the sequence of the last record, read or ours
+        self.seen = 0  # of the last that was read
 
     def refresh(self) -> None:
         there = self._stream.state()
-        if there is None or there.created != self._created or there.last < self.seen:
-            self.forget()  # somebody made it anew, or there is none
+        if there is None or there.created != self._created or there.last < self._reached:
+            self.forget()  # somebody made it anew, it lost its last ones, or there is none
         if there is None:
             return
         self._stream.refuse_unfit(there)
@@ -38,7 +39,7 @@ class CoverageLog(Windows):
 
     def forget(self) -> None:
         super().forget()
-        self._created, self.seen = "", 0
+        self._created, self.seen, self._reached = "", 0, 0
         self._sequences = {}
 
     def landed(self, window: Window, sequence: int) -> None:
@@ -49,6 +50,7 @@ class CoverageLog(Windows):
         if sequence >= self.expected(window):
             self.apply(window)
             self._sequences[window.table, window.first] = sequence
+            self._reached = max(self._reached, sequence)
 
     def expected(self, window: Window) -> int:
         """Return the sequence of the record that one replaces, 0 where there is none."""
