@@ -55,7 +55,7 @@ def test_what_a_session_learned_is_on_the_disk_before_it_is_committed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def learned(tokens: Tokens, rows: pa.RecordBatch) -> int:
-        ledger = rows["ledger_sequence"][0].as_py()
+        ledger = rows["ledger_sequence"][-1].as_py()
         tokens._unsaved["C" * 56] = (ledger, Token(7, str(ledger), "T"))
         return 1
 
