@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,8 @@ def test_who_asks_for_what_comes_next_is_told_nothing(make_lake: Make) -> None:
         (np.int64(102), np.uint16(103)),
         (np.datetime64("2023-11-14T22:13:30.000000000"), np.datetime64("2023-11-14T22:13:35")),
         (pd.Timestamp("2023-11-14T22:13:30Z"), pd.Timestamp("2023-11-14T22:13:35")),
+        (pd.Timestamp("2023-11-14T22:13:25.000000001Z"), pd.Timestamp("2023-11-14T22:13:39.999999999")),
+        (datetime(2023, 11, 14, 22, 13, 25, 900_000), datetime(2023, 11, 14, 22, 13, 35, 1, UTC)),
     ],
     ids=str,
 )

@@ -192,6 +192,14 @@ def test_a_table_that_lost_every_file_is_a_gap_and_not_an_error(stellarrow: Run,
 
 
 @pytest.mark.parametrize("verb", ["coverage", "check", "compact"])
+def test_a_path_with_a_colon_is_taken_as_one(stellarrow: Run, out: Path, verb: str) -> None:
+    odd = out.with_name("a:b")
+    out.rename(odd)
+    done = stellarrow(verb, odd)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("verb", ["coverage", "check", "compact"])
 def test_a_file_is_not_said_to_be_missing_where_a_folder_is_meant(
     stellarrow: Run, tmp_path: Path, verb: str
 ) -> None:

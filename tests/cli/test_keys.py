@@ -49,6 +49,8 @@ def test_a_wrong_role_on_the_command_line_is_wrong_usage(
     done = stellarrow("keys", "create", "x", "--role", "root")
     assert (done.code, "'root' is no role" in done.err) == (2, True)
     assert stellarrow("keys", "create", "x", "--role", "reader", "--expires", "soon").code == 2
+    long = stellarrow("keys", "create", "x", "--role", "reader", "--expires", "3000000d")
+    assert (long.code, "which is too long" in long.err) == (2, True)
 
 
 def test_where_no_key_was_ever_made_that_is_told_and_no_folder_is_left(

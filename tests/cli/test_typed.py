@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from hashlib import sha256
@@ -34,6 +35,15 @@ def test_extract_takes_short_names_and_interfaces(stellarrow: Run, tmp_path: Pat
     query = "select count(*) as many from typed.kale_mint"
     code, rows, told = stellarrow("sql", query, "--data", out, "--csv", "--name", f"kale={KALE}")
     assert (code, rows.split()) == (0, ["many", "12"]), told
+
+
+def test_files_call_them_as_every_other_sink_does(stellarrow: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = (*EXTRACT, f"typed:{KALE}/events", "--to", f"parquet:{out}")
+    done = [stellarrow(*asked), stellarrow(*asked, "--verify")]
+    assert [one.code for one in done] == [0, 0], done
+    told = json.loads(stellarrow("coverage", out, "--json").out)
+    assert f"typed:{KALE}/events/mint" in {one["table"] for one in told["tables"]}
 
 
 def test_code_that_is_not_found_is_told_once_with_what_to_do(stellarrow: Run, tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,34 @@ def test_nothing_of_a_query_is_left_once_it_is_closed(box: Sandbox) -> None:
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= threads
+
+
+def test_a_query_that_is_left_while_its_rows_are_sent_for_leaves_no_descriptor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+    pipe = os.pipe
+
+    def noted() -> tuple[int, int]:
+        both = pipe()
+        if threading.current_thread().name == "stellarrow-sandbox":
+            made.extend(both)
+        return both
+
+    def gone(*_: Any) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "pipe", noted)
+    monkeypatch.setattr(socket, "send_fds", gone)
+    box = Sandbox({"t": table(ROWS)}, LIMITS, ready=0)
+    with closing(box), box.answer("from t") as answer:
+        answer._serving.join(60)
+        assert not answer._serving.is_alive()
+        monkeypatch.undo()
+        assert len(made) == 2
+        for one in made:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(one)
 
 
 def test_the_process_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ class Ranged(Settings):
     def __post_init__(self) -> None:
         first, last = self.start_ledger or 0, self.end_ledger or 0
         if isinstance(first, str) and isinstance(last, str):
-            swapped = read_moment(last).last < read_moment(first).first
+            swapped = read_moment(last).ends_before(read_moment(first))
         else:
             swapped = isinstance(first, int) and isinstance(last, int) and 0 < last < first
         ends = f"{self.origin('end_ledger')} is {last}"

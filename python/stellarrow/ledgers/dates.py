@@ -22,6 +22,7 @@ MOMENT: Final = rf"(?:\d{{4}}-\d{{2}}(?:-\d{{2}}(?:{_CLOCK})?)?|-{DURATION}|now|
 
 _MOMENT: Final = re.compile(MOMENT, re.ASCII | re.IGNORECASE)
 _PARTS: Final = re.compile(rf"(\d+(?:\.\d+)?)({_UNIT})", re.ASCII | re.IGNORECASE)
+_FRACTION: Final = re.compile(r"\.0*[1-9]")  # also finer ones than a datetime has
 _SPACED: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\s+(?=\d{2}(?::|\b))", re.ASCII)
 
 
@@ -29,7 +30,8 @@ _SPACED: Final = re.compile(r"(\d{4}-\d{2}-\d{2})\s+(?=\d{2}(?::|\b))", re.ASCII
 class Moment:
     """The seconds that a date or a time stands for, since 1970 in UTC, the first and the last included.
 
-    A day or a month stands for all of it, a time of the day for one second.
+    A day or a month stands for all of it, a time of the day for one second. One between two seconds stands
+    for none: what begins there begins with the second after it, and what ends there with the one before.
     """
 
     first: int
@@ -37,8 +39,12 @@ class Moment:
 
     @property
     def is_second(self) -> bool:
-        """Whether it is one second, not a day or a month."""
-        return self.first == self.last
+        """Whether it is a time of the day, not a day or a month."""
+        return self.first >= self.last
+
+    def ends_before(self, other: Moment) -> bool:
+        """Tell whether all of it is before another one."""
+        return self.last < min(other.first, other.last)
 
 
 def without_spaces(text: str) -> str:
@@ -96,7 +102,7 @@ def _absolute(text: str) -> Moment:
         return Moment(int(begin.timestamp()), int(end.timestamp()) - 1)
     read = datetime.fromisoformat(f"{day}T{time_of_day.upper()}")
     second = int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())
-    return Moment(second, second)
+    return Moment(second + bool(_FRACTION.search(time_of_day)), second)
 
 
 def _next_month(begin: datetime) -> datetime:

@@ -25,7 +25,7 @@ def moment(value: Any) -> str | None:
     One without a zone is in UTC.
     """
     if isinstance(value, datetime):
-        written = (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat(timespec="seconds")
+        written = (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
         return written if "-" in written else None  # pandas calls NaT a datetime
     if isinstance(value, date):
         return value.isoformat()

@@ -137,7 +137,7 @@ class _Written:
         return LedgerRange(first, last)
 
     def _check_order(self, first: str, last: str) -> None:
-        if is_moment(first) and is_moment(last) and read_moment(last).last < read_moment(first).first:
+        if is_moment(first) and is_moment(last) and read_moment(last).ends_before(read_moment(first)):
             raise ConfigError(f"the range {self.text} ends before it starts: swap its ends")
 
     def _first(self) -> int:

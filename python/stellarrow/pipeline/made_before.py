@@ -33,23 +33,15 @@ def refuse(known: Knowledge, made: Iterable[str], places: Iterable[object], want
         columns = kind.typed_columns(place)
         growing = {target_of(name) for name in made if name not in columns}
         bare = {
-            _at(name): name
-            for name, held in columns.items()
-            if target_of(name) in growing and not interfaces_of(held)
+            name for name, held in columns.items() if target_of(name) in growing and not interfaces_of(held)
         }
         for one in kind.held(place) if bare else ():
-            name = bare.get(_at(one.name))
-            if name and any(part & one.ledgers & wanted for part in _readable(known, name)):
+            if one.name in bare and any(part & one.ledgers & wanted for part in _readable(known, one.name)):
                 raise ConfigError(
-                    f"{redacted_url(place)} keeps {name} of these ledgers from when the interface of the"
+                    f"{redacted_url(place)} keeps {one.name} of these ledgers from when the interface of the"
                     " contract was not known, and it is known now: its own tables would bring the same rows"
                     " again. Write to another place, or remove the contract's tables there first"
                 )
-
-
-def _at(name: str) -> str:
-    """Return a typed table's name as one of a folder."""
-    return name.replace(":", "/", 1)
 
 
 def _readable(known: Knowledge, name: str) -> Iterator[LedgerSet]:

@@ -22,7 +22,8 @@ _WRITTEN: Final = re.compile(
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}")
 _DESCRIPTION_LENGTH: Final = 200
-_SPAN: Final = re.compile(r"(\d{1,6})(s|m|h|d)", re.ASCII)
+_SPAN: Final = re.compile(r"(\d+)(s|m|h|d)", re.ASCII)
+_DIGITS: Final = 6
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
@@ -118,6 +119,8 @@ def read_span(text: str, name: str) -> float:
     match = _SPAN.fullmatch(text.strip())
     if not match:
         raise ConfigError(f"{name} is {text[:20]!r}: write it as 30m, 24h or 7d")
+    if len(match[1]) > _DIGITS:
+        raise ConfigError(f"{name} is {text[:20]!r}, which is too long: {_DIGITS} digits are the most")
     return int(match[1]) * _SECONDS[match[2]]
 
 

@@ -271,8 +271,13 @@ class SandboxAnswer:
                     self._ended = message
                     return
                 read, written = os.pipe()
-                socket.send_fds(self._worker.control, [b"r"], [read])
-                os.close(read)
+                try:
+                    socket.send_fds(self._worker.control, [b"r"], [read])
+                except OSError:
+                    os.close(written)
+                    raise
+                finally:
+                    os.close(read)
                 arguments = (self._tables[message["scan"]], written)
                 threading.Thread(
                     target=self._hand_over, args=arguments, name="stellarrow-sandbox-rows", daemon=True

@@ -15,6 +15,11 @@ def local_path(text: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(text))  # noqa: PTH111  pathlib raises where the user is unknown
 
 
+def is_path(text: str) -> bool:
+    """Tell whether a text can be nothing but a path, whatever colons it has: no scheme begins so."""
+    return text.startswith(("/", ".", "~"))
+
+
 def given_bytes(path: Path) -> bytes:
     """Return what a file has that a setting names; an OSError where it has no end, or is no such file."""
     with path.open("rb") as file:

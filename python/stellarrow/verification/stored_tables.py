@@ -16,8 +16,8 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.protocols import Counted, Forgetting, Readable
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
-from stellarrow.sinks.files.reading import Damage, HeldFiles, Unreadable, found_tables
-from stellarrow.storage.paths import local_path
+from stellarrow.sinks.files.reading import Damage, HeldFiles, Unreadable, found_tables, name_of
+from stellarrow.storage.paths import is_path, local_path
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
 _COUNTED_AT_ONCE: Final = 10_000  # ledgers
@@ -96,11 +96,11 @@ def unreadable(place: str) -> list[Unreadable]:
 
 
 def departed(place: str) -> dict[str, Listing]:
-    """Return the tables of a place, by folder, of which files were archived or deleted."""
+    """Return the tables of a place, by name, of which files were archived or deleted."""
     if not (_is_folder(place) or place.partition(":")[0] in registry.FORMATS):
         return {}
     found = found_tables(open_existing(place), departed=True)
-    return {one.shape.folder: one for one in found if isinstance(one, Listing) and one.departed().ledgers}
+    return {name_of(one): one for one in found if isinstance(one, Listing) and one.departed().ledgers}
 
 
 def is_no_folder(place: str) -> bool:
@@ -120,4 +120,4 @@ def forgetting(place: str) -> Forgetting | None:
 
 
 def _is_folder(place: str) -> bool:
-    return ":" not in place or local_path(place).is_dir()
+    return ":" not in place or is_path(place) or local_path(place).is_dir()

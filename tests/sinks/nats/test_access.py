@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from fakes.process import Process, free_port, program
 from sinks.kafka.test_faults import wait_for
 from sinks.nats.test_faults import TABLES, Streams
 from stellarrow.net.resilience import Policy
-from stellarrow.sinks.nats import NatsSink
+from stellarrow.sinks.nats import NatsSink, connection
 from stellarrow.sinks.nats.stream import Stream
 from stellarrow.sinks.transactional import message_sink
 
@@ -304,10 +305,27 @@ def test_health_says_what_is_there_and_changes_nothing(streams: Streams) -> None
         assert (opened.health().state, "messages" in opened.health().message) == ("ok", True)
 
 
+def test_threads_that_ask_at_once_share_one_connection(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    connected = connection._connected
+
+    async def noted(*given: Any) -> Any:
+        made.append(given)
+        return await connected(*given)
+
+    monkeypatch.setattr(connection, "_connected", noted)
+    with closing(NatsSink(streams.url(), TABLES, network="synthetic")) as opened:
+        with ThreadPoolExecutor(4) as threads:
+            states = [one.result().state for one in [threads.submit(opened.health) for _ in range(4)]]
+        assert (states, len(made)) == (["ok"] * 4, 1)
+
+
 def test_a_server_without_jetstream_is_a_sentence(streams: Streams, tmp_path: Path) -> None:
     port = free_port()
     argv: list[str | Path] = [program("nats-server"), "-a", "127.0.0.1", "-p", str(port)]
-    process = Process(argv, port=port, log=tmp_path / "log")
+    process = Process(argv, port=port, log=tmp_path / "log", patience=120)
     try:
         assert "start the server with JetStream" in refusal(streams, f"nats://127.0.0.1:{port}")
     finally:

@@ -49,6 +49,7 @@ def test_who_logs_in_may_come_from_the_environment(tmp_path: Path, monkeypatch: 
         ("nats:host", "names no server: write nats://HOST:4222"),
         ("nats://", "names no server"),
         ("nats://host:99999", "names no server"),
+        ("nats://ann:x@one,bob:x@two", "has a login for each server: write one for all"),
         ("nats://host/?streams=x", "unknown option 'streams': did you mean stream"),
         ("nats://host/?stream=a.b", "a stream cannot be named 'a.b'"),
         ("nats://host/?subject_prefix=a.*", r"subject_prefix 'a\.\*' cannot begin a subject"),
@@ -68,7 +69,7 @@ def test_an_address_that_cannot_be_meant_says_what_to_write(url: str, told: str)
 
 def test_contracts_own_tables_are_refused_with_where_to_write_them() -> None:
     table = "typed:CB23WRDQWGSP6YPMY4UV5C4OW5CBTXKYN3XEATG7KJEZCXMJBYEHOUOV/events/mint"
-    with pytest.raises(sa.ConfigError, match=r"the NATS sink does not keep typed tables .*or to kafka://"):
+    with pytest.raises(sa.ConfigError, match=r"the NATS sink does not keep typed tables .*or kafka://"):
         NatsSink("nats://host", [table], network="synthetic")
 
 

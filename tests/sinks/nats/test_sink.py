@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -13,8 +14,11 @@ from sinks.kept import in_order
 from sinks.nats.made import NatsContract
 from sinks.shared import SharedSinkContract
 from stellarrow.core.synthetic import synthetic
+from stellarrow.net.resilience import Policy
 from stellarrow.sinks.files.formats.jsonl import lines_of
 from stellarrow.sinks.nats import batches
+from stellarrow.sinks.nats.coverage import CoverageLog
+from stellarrow.sinks.nats.stream import Stream
 
 
 class TestNatsSink(NatsContract, SharedSinkContract):
@@ -57,6 +61,47 @@ class TestNatsSink(NatsContract, SharedSinkContract):
         assert str(sink.coverage()) == "105:109"
         sink.close()
         self.keep((100, 109))
+        self.assert_holds("100:109")
+
+    def test_windows_that_others_began_before_a_commit_of_ours_are_covered(self) -> None:
+        self.ledgers = (*[b""] * 890, *islice(synthetic(20, first=990), 20))
+        first, second = self.open(), self.open()
+        for sink, ledgers in ((first, (990, 991)), (second, (1000, 1004)), (first, (992, 999))):
+            sink.write(self.batch(*ledgers))
+            sink.commit()
+        assert str(first.coverage()) == "990:1004"
+
+    def test_commits_that_a_server_lost_with_its_power_are_not_covered(self) -> None:
+        sink, state = self.open(), Stream.state
+        sink.write(self.batch(100, 104))
+        sink.commit()
+        there = state(sink._stream)
+        assert there
+        self.patches.setattr(Stream, "state", lambda _: replace(there, messages=0, last=0))
+        self.patches.setattr(Stream, "messages", lambda *_: iter(()))
+        assert not sink.coverage()
+
+    def test_another_writers_first_batch_that_comes_while_one_looks_is_no_strangers(self) -> None:
+        sink, other, refresh = self.open(policy=Policy(attempts=1)), self.open(), CoverageLog.refresh
+        looks: list[CoverageLog] = []
+
+        def refreshed(log: CoverageLog) -> None:
+            refresh(log)
+            looks.append(log)
+            if len(looks) == 2:
+                other.write(self.batch(100, 104))
+                other.commit()
+
+        def failed(*_: Any) -> int:
+            raise sa.SinkUnavailable("the server is gone: start it")
+
+        sink.write(self.batch(100, 109))
+        with self.patches.context() as patches:
+            patches.setattr(Stream, "publish", failed)
+            with pytest.raises(sa.SinkUnavailable):
+                sink.commit()
+        self.patches.setattr(CoverageLog, "refresh", refreshed)
+        sink.commit()
         self.assert_holds("100:109")
 
 

@@ -271,7 +271,8 @@ def waiters(database: str) -> list[tuple[str, list[str]]]:
             "SELECT waiter.relation::regclass::text AS waited, array("
             "  SELECT h.relation::regclass::text FROM pg_locks h JOIN pg_class c ON c.oid = h.relation"
             "  WHERE h.pid = waiter.pid AND h.granted AND c.relkind IN ('r', 'p') ORDER BY 1) AS held"
-            " FROM pg_locks waiter WHERE NOT waiter.granted AND waiter.locktype = 'relation'",
+            " FROM pg_locks waiter WHERE NOT waiter.granted AND waiter.locktype = 'relation'"
+            " AND waiter.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         )
     ]
 

@@ -14,7 +14,7 @@ from stellarrow.sinks.files.delta_beside import refuse_other_sinks
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.signed import checked
 from stellarrow.storage.files import FileStore
-from stellarrow.storage.paths import local_path
+from stellarrow.storage.paths import is_path, local_path
 from stellarrow.storage.store import StoreOptions
 
 OPTIONS: Final = {
@@ -76,11 +76,11 @@ class Place:
 
 def open_existing(text: str) -> FileStore:
     """Open a place to read what was written there; a folder needs no format before it."""
-    kind, colon, _ = text.partition(":")
-    if colon and kind not in FORMATS:
+    named = _with_format(text)
+    if named.partition(":")[0] not in FORMATS:
         forms = ", ".join(f"{name}:FOLDER" for name in FORMATS)
         raise ConfigError(f"{redacted_url(text)!r} is no location of files: write a folder, or {forms}")
-    place = Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}")
+    place = Place.parse(named)
     if "://" not in place.location:
         refuse_other_sinks(local_path(place.location))
     if "://" not in place.location and not local_path(place.location).is_dir():
@@ -91,10 +91,12 @@ def open_existing(text: str) -> FileStore:
 
 def root_of(text: str) -> str:
     """Return the folder or URL of a place of files, named with its format or without; others as they are."""
-    kind, colon, _ = text.partition(":")
-    if colon and kind not in FORMATS:
-        return text
-    return Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}").root
+    named = _with_format(text)
+    return Place.parse(named).root if named.partition(":")[0] in FORMATS else text
+
+
+def _with_format(text: str) -> str:
+    return text if ":" in text and not is_path(text) else f"{next(iter(FORMATS))}:{text}"
 
 
 def open_files(

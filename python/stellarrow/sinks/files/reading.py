@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stellarrow.core.rows import between, chosen_columns
-from stellarrow.core.tables import as_schema, stored_table, written
+from stellarrow.core.tables import as_schema, folder_of, is_typed, stored_table, written
 from stellarrow.core.typed_columns import united
 from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
@@ -219,6 +219,12 @@ class Damage:
     ledgers: LedgerRange
 
 
+def name_of(listing: Listing) -> str:
+    """Return what a table is called: by its folder, a contract's own one as in every other place."""
+    folder, table = listing.shape.folder, listing.shape.facts["table"]
+    return table if is_typed(table) and folder_of(table) == folder else folder
+
+
 @dataclass(frozen=True, slots=True)
 class HeldFiles:
     """A table in a place of files; `network` is a passphrase."""
@@ -227,7 +233,7 @@ class HeldFiles:
 
     @property
     def name(self) -> str:
-        return self.listing.shape.folder
+        return name_of(self.listing)
 
     @property
     def version(self) -> str:

@@ -84,6 +84,11 @@ class Address:
         found = hosts_of(servers, 4222)
         if scheme not in ("nats", "tls") or not rest.startswith("//") or found is None:
             raise ConfigError(f"{redacted_url(url)!r} names no server: {_FORM}")
+        if "@" in login and "," in login:
+            raise ConfigError(
+                f"{redacted_url(url)!r} has a login for each server: write one for all, as"
+                " nats://USER:PASSWORD@HOST,HOST, and a @ within a password as %40"
+            )
         stream = options.get("stream", _DEFAULT)
         if not _STREAM.fullmatch(stream):
             raise ConfigError(

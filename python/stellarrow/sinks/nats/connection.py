@@ -79,10 +79,11 @@ class _Running:
 
 
 class Connection:
-    """Connects when something is asked; after `drop`, it connects anew."""
+    """Connects when something is asked, by one thread at a time; after `drop`, it connects anew."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._alone = threading.Lock()  # two who connect at once would leave one connection open
         self._running: _Running | None = None
         self._ended: Callable[[], Any] | None = None
 
@@ -126,6 +127,12 @@ class Connection:
         seconds: float | None = None,
     ) -> _Answer:
         """Do work with the client in its thread; what goes wrong is an error of ours, and the end of it."""
+        with self._alone:
+            return self._run(doing, work, seconds or 2 * ANSWER_SECONDS)
+
+    def _run(
+        self, doing: str, work: Callable[[Client], Coroutine[Any, Any, _Answer]], seconds: float
+    ) -> _Answer:
         running = self._started()
 
         async def done() -> _Answer:
@@ -135,7 +142,7 @@ class Connection:
                 running.heard = _Heard()
                 running.client = await _connected(self.address, running.heard)
                 doing = wanted
-            return await running.heard.instead_of(work(running.client), seconds or 2 * ANSWER_SECONDS)
+            return await running.heard.instead_of(work(running.client), seconds)
 
         future = asyncio.run_coroutine_threadsafe(done(), running.loop)
         try:

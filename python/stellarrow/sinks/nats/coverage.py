@@ -23,12 +23,13 @@ class CoverageLog(Windows):
         self._stream = stream
         self._created = ""
         self._sequences: dict[tuple[str, int], int] = {}  # of records
-        self.seen = 0  # the sequence of the last record that was read
+        self._reached = 0  # the sequence of the last record, read or ours
+        self.seen = 0  # of the last that was read
 
     def refresh(self) -> None:
         there = self._stream.state()
-        if there is None or there.created != self._created or there.last < self.seen:
-            self.forget()  # somebody made it anew, or there is none
+        if there is None or there.created != self._created or there.last < self._reached:
+            self.forget()  # somebody made it anew, it lost its last ones, or there is none
         if there is None:
             return
         self._stream.refuse_unfit(there)
@@ -38,14 +39,18 @@ class CoverageLog(Windows):
 
     def forget(self) -> None:
         super().forget()
-        self._created, self.seen = "", 0
+        self._created, self.seen, self._reached = "", 0, 0
         self._sequences = {}
 
     def landed(self, window: Window, sequence: int) -> None:
-        """Take over a record that came to lie there."""
-        self.apply(window)
-        self._sequences[window.table, window.first] = sequence
-        self.seen = max(self.seen, sequence)
+        """Take over a record that came to lie there, unless a later one is known.
+
+        One of ours is read once more: others may have written what was not read yet before it.
+        """
+        if sequence >= self.expected(window):
+            self.apply(window)
+            self._sequences[window.table, window.first] = sequence
+            self._reached = max(self._reached, sequence)
 
     def expected(self, window: Window) -> int:
         """Return the sequence of the record that one replaces, 0 where there is none."""
@@ -61,6 +66,7 @@ class CoverageLog(Windows):
 
         window = Window.decode(one.subject, one.value, where, place=str(self._stream), remedy=REMEDY)
         self.landed(window, one.sequence)
+        self.seen = max(self.seen, one.sequence)
 
 
 def spanning(*spans: tuple[int, int]) -> Offsets:

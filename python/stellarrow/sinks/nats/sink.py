@@ -150,8 +150,9 @@ class NatsSink(MessageSink):
             subject = self._address.subject(kept.table.name)
             for one in (subject, f"{subject}.*"):
                 if next(self._stream.messages(one, 1), None):
-                    if not self._is_behind:  # another writer's first batch may have come meanwhile
-                        raise Overtaken
+                    self._refresh()
+                    if not self._is_behind or self._records.making(kept.table.name):
+                        raise Overtaken  # another writer's first batch came meanwhile
                     raise SchemaMismatch(
                         f"subject {subject} of {self._stream} holds messages, but none of"
                         f" {self._address.coverage}.> tells their ledgers: purge the subject, or choose"
@@ -233,6 +234,6 @@ def _refuse_typed(tables: Sequence[str]) -> None:
     """Refuse contracts' own tables, whose columns grow: no record tells columns here."""
     if found := next(filter(is_typed, tables), None):
         raise ConfigError(
-            f"the NATS sink does not keep typed tables such as {shortened(found)}: write them to"
-            " parquet:FOLDER, to postgres://… or to kafka://…"
+            f"the NATS sink does not keep typed tables such as {shortened(found)}: write them to any other"
+            " sink, such as parquet:FOLDER, postgres://… or kafka://…"
         )
