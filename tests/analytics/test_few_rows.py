@@ -145,6 +145,22 @@ def test_a_column_that_the_file_lacks_is_null(path: Path, rows: pa.Table) -> Non
     assert found == [{**row, "later": None} for row in expected(rows, has(rows, account(5), "from"))]
 
 
+def test_columns_that_the_file_lacks_all_of_have_no_text(path: Path) -> None:
+    layout = layout_of(pq.read_metadata(path))
+    where: Terms = [[[([0], account(5))]]]
+    with pa.OSFile(str(path)) as file:
+        found = layout.few(file, 1, pa.schema([pa.field("later", pa.string())]), where)
+    assert found is not None
+    assert found.num_rows == 0
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_encodings_of_others_are_not_known(rows: pa.Table, tmp_path: Path, encoding: str) -> None:
+    how: dict[str, Any] = {"use_dictionary": False, "column_encoding": {"from": encoding}}
+    pq.write_table(rows, tmp_path / "rows.parquet", compression="zstd", **how)
+    assert [*few(tmp_path / "rows.parquet", terms_of("from", text=account(5)))] == [None]
+
+
 def test_types_and_codecs_of_others_are_not_known(rows: pa.Table, tmp_path: Path) -> None:
     other = SCHEMA.set(0, SCHEMA.field(0).with_type(pa.int64()))
     pq.write_table(rows, tmp_path / "rows.parquet", compression="snappy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -63,6 +64,12 @@ def test_dictionaries_hold_the_rows_that_plain_texts_hold(chunk: LedgerChunk, na
         lambda tables: tables.copy()["contract_data"],
         lambda tables: dict(tables.items())["contract_data"],
         lambda tables: next(iter(tables.values())),
+        lambda tables: tables.pop("contract_data"),
+        lambda tables: tables.popitem()[1],
+        lambda tables: tables.setdefault("contract_data", None),
+        lambda tables: (tables | {})["contract_data"],
+        lambda tables: ({"ledgers": None} | tables)["contract_data"],
+        lambda tables: copy.copy(tables)["contract_data"],
     ],
 )
 def test_rows_of_the_core_are_pyarrow_s_however_they_are_asked_for(
@@ -70,10 +77,19 @@ def test_rows_of_the_core_are_pyarrow_s_however_they_are_asked_for(
 ) -> None:
     made = Decoder(["contract_data"], network="synthetic", dictionaries=True)(chunk)
     assert not isinstance(as_made(made.tables, "contract_data"), pa.RecordBatch)
+    count = as_made(made.tables, "contract_data").num_rows
     rows = ask(made.tables)
     assert isinstance(rows, pa.RecordBatch)
-    assert rows.num_rows == as_made(made.tables, "contract_data").num_rows > 0
+    assert rows.num_rows == count > 0
     assert made.tables.get("ledgers") is None
+    assert made.tables.pop("ledgers", None) is None
+
+
+def test_rows_of_the_core_are_equal_to_pyarrow_s(chunk: LedgerChunk) -> None:
+    decoder = Decoder(["contract_data"], network="synthetic", dictionaries=True)
+    asked = dict(decoder(chunk).tables)
+    assert decoder(chunk).tables == asked
+    assert not decoder(chunk).tables != asked  # noqa: SIM202  both are asked
 
 
 def test_rows_that_an_expression_computes_are_plain(chunk: LedgerChunk) -> None:

@@ -150,8 +150,8 @@ pub struct Decoder<'r, R = Tables> {
     network_proven: bool,
     /// Bytes of XDR taken in since the last batches were handed over.
     taken: usize,
-    /// How many data like the first are to come, that one among them.
-    expected: usize,
+    /// How many times the first data's bytes are to come, its own among them.
+    expected: f64,
 }
 
 /// Decode all ledgers of the data: a batch a table in the order they were asked for, and which
@@ -163,7 +163,9 @@ pub fn decode(data: &[u8], request: &Request) -> Result<(Vec<RecordBatch>, Optio
 /// The same of data after data, whose ledgers go on from each other.
 pub fn decode_all(pieces: &[&[u8]], request: &Request) -> Result<(Vec<RecordBatch>, Option<Run>)> {
     let mut decoder = Decoder::new(request)?;
-    decoder.expected = pieces.len();
+    let size: usize = pieces.iter().map(|data| data.len()).sum();
+    let first = pieces.first().map_or(1, |data| data.len().max(1));
+    decoder.expected = size as f64 / first as f64;
     for data in pieces {
         decoder.push(data)?;
     }
@@ -187,7 +189,7 @@ impl<'r> Decoder<'r> {
 impl<'r, R: Rows> Decoder<'r, R> {
     /// A decoder that shows ledgers to others than the tables asked for.
     pub fn with(request: &'r Request, tables: R) -> Self {
-        Self { request, tables, run: None, network_proven: false, taken: 0, expected: 1 }
+        Self { request, tables, run: None, network_proven: false, taken: 0, expected: 1.0 }
     }
 
     /// What was shown the ledgers, and which they were.
@@ -205,7 +207,8 @@ impl<'r, R: Rows> Decoder<'r, R> {
         let mut frames = opened.frames();
         let network_id = self.request.settings.network_id;
         let mut walk = Walk::new(self.tables.needs(), network_id, self.request.verify_hashes);
-        let mut reserved = self.reserve_as_learned(opened.size());
+        // What comes later was reckoned with when the first came.
+        let mut reserved = self.taken > 0 || self.reserve_as_learned(opened.size());
         while let Some(frame) = frames.advance()? {
             let rest = self.ledger(&mut walk, &frame)?;
             if !frame.exact {
@@ -225,15 +228,13 @@ impl<'r, R: Rows> Decoder<'r, R> {
     /// Make room for what earlier ledgers let expect of so many bytes; tells whether there were any.
     fn reserve_as_learned(&mut self, bytes: usize) -> bool {
         let Some((before, sizes)) = self.request.learned.last() else { return false };
-        if self.taken == 0 {
-            self.tables.reserve(&sizes, self.awaited(bytes) / before as f64);
-        }
+        self.tables.reserve(&sizes, self.awaited(bytes) / before as f64);
         true
     }
 
     /// Bytes to make room for where the first data has so many.
     fn awaited(&self, bytes: usize) -> f64 {
-        bytes as f64 * self.expected as f64 * SPARE
+        bytes as f64 * self.expected * SPARE
     }
 
     /// Take in one ledger, whole or not at all.

@@ -24,6 +24,7 @@ const DICTIONARY_PAGE: i64 = 2;
 // Fields of the headers of data and dictionary pages.
 const COUNT: i64 = 1;
 const ENCODING: i64 = 2;
+const LEVELS: i64 = 3; // of a data page: how its definition levels are written
 
 /// What kind of page follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct Header {
     pub values: usize,
     /// The number of the values' encoding.
     pub encoding: i64,
+    /// That of the levels that say which values are null.
+    pub levels: Option<i64>,
 }
 
 impl Header {
@@ -76,8 +79,8 @@ impl Header {
             DICTIONARY_PAGE => Kind::Dictionary,
             _ => Kind::Other,
         };
-        let (values, encoding) = told?;
-        let header = Self { kind, size: size?, stored: stored?, crc, values, encoding };
+        let (values, encoding, levels) = told?;
+        let header = Self { kind, size: size?, stored: stored?, crc, values, encoding, levels };
         Some((header, thrift.at))
     }
 }
@@ -88,18 +91,19 @@ struct Thrift<'a> {
 }
 
 impl Thrift<'_> {
-    /// How many values a page has, and in which encoding: the first fields of both kinds' own headers.
-    fn values(&mut self) -> Option<(usize, i64)> {
-        let (mut count, mut encoding) = (None, None);
+    /// How many values a page has, and in which encodings: the first fields of both kinds' own headers.
+    fn values(&mut self) -> Option<(usize, i64, Option<i64>)> {
+        let (mut count, mut encoding, mut levels) = (None, None, None);
         self.fields(&mut |thrift, id, wire| {
             match (id, wire) {
                 (COUNT, INTEGER) => count = usize::try_from(thrift.integer()?).ok(),
                 (ENCODING, INTEGER) => encoding = Some(thrift.integer()?),
+                (LEVELS, INTEGER) => levels = Some(thrift.integer()?),
                 _ => thrift.skip(wire, 1)?,
             }
             Some(())
         })?;
-        Some((count?, encoding?))
+        Some((count?, encoding?, levels))
     }
 
     fn fields(&mut self, take: &mut dyn FnMut(&mut Self, i64, u8) -> Option<()>) -> Option<()> {
@@ -174,10 +178,11 @@ mod tests {
 
     #[test]
     fn a_header_is_read_whatever_else_it_has() {
-        // type 0, sizes 300 and 20, a CRC of -1, and of the page: 7 values, encoding 8, statistics with a text.
+        // type 0, sizes 300 and 20, a CRC of -1, and of the page: 7 values, encoding 8, levels 3, statistics with
+        // a text.
         let data = [
             0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0x28, 0x15, 0x01, 0x1c, 0x15, 0x0e, 0x15, 0x10,
-            0x3c, 0x18, 0x02, b'a', b'b', 0x11, 0x00, 0x00, 0x00, 0xff,
+            0x15, 0x06, 0x2c, 0x18, 0x02, b'a', b'b', 0x11, 0x00, 0x00, 0x00, 0xff,
         ];
         let header = Header {
             kind: Kind::Data,
@@ -186,6 +191,7 @@ mod tests {
             crc: Some(u32::MAX),
             values: 7,
             encoding: 8,
+            levels: Some(3),
         };
         assert_eq!(Header::read(&data), Some((header, data.len() - 1)));
         for end in 0..data.len() - 1 {

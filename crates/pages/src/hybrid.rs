@@ -38,8 +38,11 @@ impl<'a> Hybrid<'a> {
             }
             if header & 1 == 0 {
                 let (value, rest) = data.split_at_checked(width.div_ceil(8))?;
-                let count = length.min(left);
-                runs.push(Run::Same { value: number(value), count });
+                let (value, count) = (number(value), length.min(left));
+                if value >> width > 0 {
+                    return None; // it has more bits than it may
+                }
+                runs.push(Run::Same { value, count });
                 (data, left) = (rest, left - count);
             } else {
                 let (bytes, rest) = data.split_at_checked(length.checked_mul(width)?)?;
@@ -145,6 +148,12 @@ mod tests {
         assert_eq!(hybrid.are(5), all.map(|value| value == 5));
         assert_eq!(hybrid.only(), None);
         assert_eq!(Hybrid::read(&DATA, 3, 3).and_then(|one| one.only()), Some(5));
+    }
+
+    #[test]
+    fn a_run_of_a_value_that_is_too_wide_is_none() {
+        assert!(Hybrid::read(&[0x06, 2], 1, 3).is_none());
+        assert!(Hybrid::read(&[0x06, 2], 2, 3).is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! wrong.
 
 mod column;
+mod encodings;
 mod few;
 mod header;
 mod hybrid;

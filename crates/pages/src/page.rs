@@ -1,12 +1,10 @@
 //! One data page: which of its rows have a value, and the values of some of them.
 
+use crate::encodings::{PLAIN, is_by_dictionary};
 use crate::hybrid::Hybrid;
 use crate::inflate::{Body, Inflater};
 
 const LENGTH: usize = 4; // bytes of a length within a page
-const PLAIN: i64 = 0;
-const PLAIN_DICTIONARY: i64 = 2;
-const RLE_DICTIONARY: i64 = 8;
 
 /// How values are written where they are written plainly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +116,7 @@ impl<'a> Page<'a> {
         from: usize,
         count: usize,
     ) -> Option<Hybrid<'_>> {
-        if !matches!(self.encoding, PLAIN_DICTIONARY | RLE_DICTIONARY) {
+        if !is_by_dictionary(self.encoding) {
             return None;
         }
         let size = self.body.size();

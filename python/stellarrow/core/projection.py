@@ -61,6 +61,36 @@ class Handed(Batches):
         """Return all batches in a plain dict."""
         return {name: self[name] for name in self}
 
+    def pop(self, name: str, *default: Any) -> Any:
+        """Take a batch out, as a dict does."""
+        rows = super().pop(name, *default)
+        return imported(rows) if hasattr(rows, "num_rows") else rows
+
+    def popitem(self) -> tuple[str, pa.RecordBatch]:
+        """Take the last batch out, as a dict does."""
+        name, rows = super().popitem()
+        return name, imported(rows)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return a batch, which it has from now on, as a dict does."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.copy()
+
+    def __eq__(self, other: object) -> bool:
+        return self.copy() == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]  # as of a dict
+
 
 def as_made(batches: Mapping[str, pa.RecordBatch], name: str) -> Any:
     """Return a batch as the core made it where nobody has asked for pyarrow's yet."""

@@ -20,6 +20,7 @@ mod official;
 mod property;
 mod pubnet_mutants;
 mod revocation;
+mod room;
 mod rows;
 mod sealed;
 mod specs;

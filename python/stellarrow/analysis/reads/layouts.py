@@ -59,8 +59,8 @@ class Layout:
         """Return the rows of a row group that terms of columns' places are true of; None as of few_rows()."""
         held = [self.columns.get(one.name) for one in schema]
         there = [one for one in held if one]
-        start = min(one.starts[group] for one in there)
-        end = max(one.starts[group] + one.sizes[group] for one in there)
+        start = min((one.starts[group] for one in there), default=0)
+        end = max((one.starts[group] + one.sizes[group] for one in there), default=0)
         chunks = [one.chunk(group, start) if one else None for one in held]
         rows = self.rows[group]
         file.seek(start)

@@ -138,7 +138,7 @@ impl Drop for Journal {
         let mut rows = std::mem::take(&mut self.operations.rows);
         rows.clear();
         if rows.capacity() <= KEPT {
-            SPARE.set(rows);
+            let _ = SPARE.try_with(|spare| spare.set(rows)); // a thread that ends has none any more
         }
     }
 }
