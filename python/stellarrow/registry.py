@@ -153,7 +153,6 @@ _SINKS: Final = _listed(
     Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
     Entry("iceberg", "iceberg:CATALOG/NAMESPACE", _ICEBERG, "Iceberg tables", extra="iceberg"),
 )
-_ALIKE: Final = ("postgresql", "tls")  # other beginnings of an address that is named already
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(
     Entry("parquet", "parquet", f"{_FILES}.formats.parquet:Parquet"),
@@ -199,7 +198,7 @@ def built_in_sinks() -> list[Entry]:
 
 def sink_forms() -> str:
     """Name every sink as people write it, for help and errors."""
-    return _either(entry.form for scheme, entry in sinks().items() if scheme not in _ALIKE)
+    return _either(entry.form for scheme, entry in sinks().items() if scheme != "postgresql")
 
 
 def _either(words: Iterable[str]) -> str:
