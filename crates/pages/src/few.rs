@@ -111,30 +111,28 @@ impl<'g, 'a> Reading<'g, 'a> {
     }
 
     fn keep(&mut self, meant: &mut [bool], term: &Term) -> Option<()> {
+        let wanted: Vec<&Wanted> = term.iter().flatten().collect();
+        let mut columns = wanted.iter().flat_map(|one| &one.columns);
+        if columns.any(|at| *at >= self.group.chunks.len()) {
+            return None;
+        }
+        let [one, other] = self.both(|half| wanted.iter().map(|one| half.places_of(one)).collect());
+        let (one, other): (Vec<_>, Vec<_>) = (one?, other?);
+        let mut places = one.into_iter().zip(other);
         let mut any = vec![false; meant.len()];
         for alternative in term {
             let mut all = vec![true; meant.len()];
-            for wanted in alternative {
-                let has = self.having(wanted)?;
+            for (one, other) in places.by_ref().take(alternative.len()) {
+                let mut has = vec![false; meant.len()];
+                for place in one.into_iter().chain(other) {
+                    *has.get_mut(place)? = true;
+                }
                 all.iter_mut().zip(has).for_each(|(all, has)| *all &= has);
             }
             any.iter_mut().zip(all).for_each(|(any, all)| *any |= all);
         }
         meant.iter_mut().zip(any).for_each(|(meant, any)| *meant &= any);
         Some(())
-    }
-
-    /// Of each row whether it has a text in one of some columns.
-    fn having(&mut self, wanted: &Wanted) -> Option<Vec<bool>> {
-        if wanted.columns.iter().any(|at| *at >= self.group.chunks.len()) {
-            return None;
-        }
-        let [one, other] = self.both(|half| half.places_of(wanted));
-        let mut has = vec![false; self.group.rows];
-        for place in one?.into_iter().chain(other?) {
-            *has.get_mut(place)? = true;
-        }
-        Some(has)
     }
 
     fn rows(&mut self, places: &[usize]) -> Option<RecordBatch> {
