@@ -1,8 +1,9 @@
 //! Bytes of pages, decompressed from their beginning on as far as somebody reads.
 
-use zstd::stream::raw::{Decoder, Operation};
+use zstd::stream::raw::{DParameter, Decoder, Operation};
 
 const STEP: usize = 64 << 10;
+const WINDOW_LOG: u32 = 24; // 16 MB, which stay with a thread; pages that need more are for others to read
 const SPARE: usize = 4 << 20; // bytes that are kept of a page at most
 const SPARES: usize = 8;
 
@@ -18,7 +19,9 @@ pub struct Inflater {
 impl Inflater {
     /// One that has nothing to do yet.
     pub fn new() -> Option<Self> {
-        Some(Self { decoder: Decoder::new().ok()?, bodies: 0, current: 0, spare: Vec::new() })
+        let mut decoder = Decoder::new().ok()?;
+        decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).ok()?;
+        Some(Self { decoder, bodies: 0, current: 0, spare: Vec::new() })
     }
 
     /// A page's bytes: `size` of them once decompressed.
