@@ -187,7 +187,7 @@ def resume_at_random(
     listener.check()
 
 
-@pytest.mark.parametrize("how", LISTEN)
+@pytest.mark.parametrize("how", ["messages", pytest.param("events", marks=pytest.mark.slow)])
 def test_who_listens_to_a_service_that_was_killed_has_each_row_once(
     lake: Path, tmp_path: Path, how: str
 ) -> None:

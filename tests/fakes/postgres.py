@@ -43,6 +43,7 @@ def postgres() -> Iterator[PrivateServer]:
     settings = {"listen_addresses": "127.0.0.1", "port": str(free_port()), "max_connections": "60"}
     with open_folder() as folder, PrivateServer(folder, durable=False, settings=settings) as server:
         yield server
+        server.crash()  # an orderly end writes hundreds of databases to the disk, and nothing is kept
 
 
 @pytest.fixture
