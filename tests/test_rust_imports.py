@@ -43,7 +43,7 @@ FLOORS = {
         ("gatherer",),
     ),
     "text": (("moments", "numbers", "quoting"), ("texts",), ("cells",), ("rows",)),
-    "pages": (("header",), ("hybrid", "inflate"), ("page",), ("column", "picked"), ("few",)),
+    "pages": (("encodings", "header"), ("hybrid", "inflate"), ("page",), ("column", "picked"), ("few",)),
     "python": (
         ("convert", "handover", "runs"),
         ("options", "streams", "figures", "text", "typed", "gathered", "pages"),

@@ -95,7 +95,7 @@ class Filtered(Settings):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     filter_asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER, native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of assets: CODE, CODE:ISSUER, native (XLM)."
     )
     filter_asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
