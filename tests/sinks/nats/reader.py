@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 _SECONDS = 60.0  # for an answer, which takes milliseconds on a machine of its own
+_PATIENCE = 2.0  # for messages that were counted
 _AT_ONCE = 200
 
 
@@ -51,20 +53,27 @@ class PlainReader:
             config.filter_subject = subject
             consumer = await jetstream.pull_subscribe(subject, stream=stream, config=config)
             found: list[dict[str, Any]] = []
-            pending = (await consumer.consumer_info()).num_pending or 0
-            while len(found) < pending:
-                for one in await consumer.fetch(min(_AT_ONCE, pending - len(found)), timeout=_SECONDS):
-                    place = one.metadata.sequence.stream
-                    headers = {str(name): value for name, value in (one.headers or {}).items()}
-                    found.append(
-                        {"sequence": place, "subject": one.subject, "headers": headers, "value": one.data}
-                    )
+            while (left := await self._left(consumer, len(found))) > 0:
+                with suppress(TimeoutError):  # some may have gone by age since they were counted
+                    for one in await consumer.fetch(min(_AT_ONCE, left), timeout=_PATIENCE):
+                        place = one.metadata.sequence.stream
+                        headers = {str(name): value for name, value in (one.headers or {}).items()}
+                        found.append(
+                            {"sequence": place, "subject": one.subject, "headers": headers, "value": one.data}
+                        )
             name = (await consumer.consumer_info()).name
             await jetstream.delete_consumer(stream, name)
             return found
 
         made: list[dict[str, Any]] = asked(self.address, read)
         return made
+
+    @staticmethod
+    async def _left(consumer: JetStreamContext.PullSubscription, found: int) -> int:
+        """Return how many messages are still to come: those to be sent, and those sent and not found yet."""
+        told = await consumer.consumer_info()
+        sent = told.delivered.consumer_seq if told.delivered else 0
+        return (told.num_pending or 0) + sent - found
 
     def rows(self, stream: str, subject: str) -> list[dict[str, Any]]:
         """Return the rows of subjects that hold Arrow IPC streams."""
